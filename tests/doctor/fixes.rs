@@ -334,7 +334,10 @@ fn fix_keeps_other_logins_and_changes_nothing_where_all_is_well() {
     let file = world.home.path("docker/config.json");
     let both = r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"},"auths":{"contoso.azurecr.io":{"auth":"MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwOng="},"ghcr.io":{"auth":"YTpi"}}}"#;
     std::fs::write(&file, both).expect("our file");
+    // Podman reads it, and `REGISTRY_AUTH_FILE` names another file to write.
+    let missing = world.home.path("home/.config/containers/auth.json");
     let fixes = world.doctor("--fix --json").json()["fixes"].clone();
+    assert!(!missing.exists(), "{fixes:#}");
     assert!(
         fixes
             .to_string()

@@ -162,19 +162,20 @@ pub(super) fn remove_logins(
             Ok((before, ClientConfig::parse(path, text)?))
         });
         let (before, mut config) = match planned {
-            Ok((before, _)) if edits.iter().any(|edit| edit.before.real == before.real) => continue,
             Ok(planned) => planned,
             Err(error) => {
                 checks.push(Check::failed("", &error));
                 continue;
             }
         };
+        let is_planned = edits.iter().any(|edit| edit.before.real == before.real);
         let removed = config.remove_logins_of_azure_cli(registry);
-        if !removed.is_empty() {
-            let (logins, file) = (list(removed), &config.file);
-            let text = format!("removed the login of {logins} from {file}");
-            checks.push(Check::good("", text));
+        if is_planned || removed.is_empty() {
+            continue;
         }
+        let (logins, file) = (list(removed), &config.file);
+        let text = format!("removed the login of {logins} from {file}");
+        checks.push(Check::good("", text));
         edits.push(FileEdit {
             before,
             after: Some(config.text),
